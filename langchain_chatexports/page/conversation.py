@@ -172,16 +172,19 @@ class Conversation:
     def edit(self, number: int, text: str) -> None:
         """Replace a message, and drop all that follows."""
         if number in self._turns:
-            self.delete_from(number)
+            self._drop_from(number)
             self.send(text)
 
     def delete_from(self, number: int) -> None:
         """Delete a message, and all that follows, unless another tab did."""
         if number in self._turns:
-            self.stop()
-            self._turns = {n: turn for n, turn in self._turns.items() if n < number}
-            self._show()
+            self._drop_from(number)
             self._save()
+
+    def _drop_from(self, number: int) -> None:
+        self.stop()
+        self._turns = {n: turn for n, turn in self._turns.items() if n < number}
+        self._show()
 
     async def correct(self, number: int, better: str) -> Failure | None:
         """Keep what the person would have said, or only "not that"; return a failure.
@@ -296,12 +299,9 @@ class Conversation:
         if person is None:
             person = replace(self.person, model=None, messages=0, training=None)
         self.person = person
-        was_listed, self._is_listed = self._is_listed, self._is_in_list()
-        # One that could not be read for a moment is not deleted.
-        is_deleted = was_listed and not self._is_listed and self.state.is_kept
-        is_deleted &= not self._folder.has(self.state.talk_id)
         models = {m.name for m in self._session.published.value.stored.models}
-        if is_deleted or (self._folder.model and self._folder.model not in models):
+        has_model = not self._folder.model or self._folder.model in models
+        if not has_model or self._is_deleted():
             # Nothing must bring it back.
             self.stop()
             self._folder = self._session.stored.people_talks
@@ -422,6 +422,16 @@ class Conversation:
         return task
 
     # What is kept
+
+    def _is_deleted(self) -> bool:
+        """Return whether the open talk was deleted elsewhere."""
+        if self._saving is not None and not self._saving.done():
+            return False  # An emptied talk has no file for a moment.
+        was_listed, self._is_listed = self._is_listed, self._is_in_list()
+        if not was_listed or self._is_listed or not self.state.is_kept:
+            return False
+        # One that could not be read for a moment is not deleted.
+        return bool(self._turns) and not self._folder.has(self.state.talk_id)
 
     def _is_in_list(self) -> bool:
         return any(talk.id == self.state.talk_id for talk in self.kept_talks())

@@ -478,3 +478,27 @@ async def test_a_person_is_loaded_once(
     assert len(loads) == 1
     assert found[0].speaker is not None
     assert found == [found[0]] * 3
+
+
+async def test_edited_first_message_keeps_its_talk(
+    rosa: Model, session: PageSession
+) -> None:
+    """The list of talks may be read at any moment of an edit."""
+    talk = await open_talk(session, "Rosa")
+    talk.send("one")
+    await answered(talk)
+    await session.poller.refresh()
+    talk.update_person(talk.person)
+    talk_id = talk.state.talk_id
+    saved: list[int] = []
+    folder = model_talks(rosa)
+    talk.edit(talk.state.messages[0].turn, "tea")
+    while talk.state.is_busy:
+        saved.append(len(folder.list()))
+        await session.poller.refresh()
+        talk.update_person(talk.person)
+        await asyncio.sleep(0)
+    await answered(talk)
+    assert {*saved} == {1}
+    assert talk.state.talk_id == talk_id
+    assert texts(talk) == [("me", "tea"), ("model", "tea")]
