@@ -102,3 +102,15 @@ def test_english_needs_no_babel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "babel", None)
     activate(_CATALOGS, {"LANG": "de_DE.UTF-8"})
     assert _("Nothing was sent.") == "Nothing was sent."
+
+
+@pytest.mark.parametrize(
+    ("language", "plural"), [("de", "1 Nachrichten"), ("es", "1 mensajes")]
+)
+def test_a_mean_of_one_has_no_plural(language: str, plural: str) -> None:
+    activate(_CATALOGS, {"LANG": language})
+    sentence = (
+        "The median delay is {delay}, the mean answer {messages} messages long "
+        "(answers: {count})."
+    )
+    assert plural not in _(sentence, delay="3 min", messages=1.0, count=4)
