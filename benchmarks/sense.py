@@ -251,7 +251,7 @@ def open_bench(given: argparse.Namespace) -> Iterator[tuple[Bench, Person, list[
 def split_variant(variant: str) -> tuple[str, dict[str, float]]:
     """Return the way and the settings of a variant."""
     way, _, strength = variant.partition("@")
-    return way, {"strength": float(strength)} if strength else {}
+    return way, {"strength": float(strength or 1)} if way != "prompt" else {}
 
 
 def ask(given: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""A job's hyperparameters, the values for `"auto"`, and LoRA's rank.
+"""A job's hyperparameters, the values for `"auto"`, LoRA's rank, and the strength.
 
 | | auto |
 | --- | --- |
@@ -6,17 +6,19 @@
 | `batch_size` | 1 on a CPU, otherwise 4, or less where that leaves 50 steps |
 | `learning_rate_multiplier` | 1, times the rate below |
 
-| model | rate |
-| --- | --- |
-| up to 300 million parameters | 1e-3, above 50 steps 5e-4 |
-| up to 2 billion | 2e-4 |
-| larger | 1e-4 |
+| model | rate | strength |
+| --- | --- | --- |
+| up to 300 million parameters | 1e-3, above 50 steps 5e-4 | 1 |
+| up to 2 billion | 2e-4 | 0.5 |
+| larger | 1e-4 | 0.5 |
 
 With fewer than about 50 steps, models do not learn to end a reply, and continue with
 more messages, especially if their prompt has replies that were not in the training data
 (`benchmarks/talks.py`). More steps overfit: on 29 windows of the Tortoise's chats, the
 held-out loss was above the base's after 3 epochs at 1e-3, and well below it after 2 at
 5e-4 (`benchmarks/held_out_loss.py`). On a CPU, padding costs more than batching gains.
+At half strength, more replies of a model with 1.5 billion parameters fit, and a small
+one's loop (`benchmarks/sense.py`).
 """
 
 import math
@@ -74,6 +76,11 @@ def learning_rate(
     else:
         rate = 2e-4 if parameters <= _MEDIUM_MODEL else 1e-4
     return rate * hyperparameters.learning_rate_multiplier
+
+
+def default_strength(parameters: int) -> float:
+    """Return how much of a person's adapter is applied, if nobody chooses."""
+    return 1.0 if parameters <= _SMALL_MODEL else 0.5
 
 
 def save_bytes(adapter_bytes: int) -> int:

@@ -61,6 +61,7 @@ from langchain_chatexports.local_server.errors import (
 from langchain_chatexports.local_server.training.hyperparameters import (
     Hyperparameters,
     create_lora_config,
+    default_strength,
     learning_rate,
     resolve_hyperparameters,
     save_bytes,
@@ -138,6 +139,8 @@ def train_lora(
     dtype = settings.get("dtype") or _choose_dtype(progress.folder, device)
     with _base_errors(job):
         model = load_base(directory, device, dtype)
+        if job.person:
+            progress.record(strength=default_strength(model.num_parameters()))
         if (device, dtype) == ("cpu", "bfloat16") and training.longest <= _EAGER_TOKENS:
             model.set_attn_implementation("eager")
         model = _add_adapter(model, training.seed)

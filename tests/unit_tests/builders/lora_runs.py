@@ -67,6 +67,7 @@ def run_lora(
     rate: float = 1.0,
     seed: int = 2**60,
     dtype: str = "float32",
+    person: str | None = None,
 ) -> Path | None:
     """Train an adapter of a base; `step` is the job's last one."""
     job = SimpleNamespace(
@@ -74,6 +75,7 @@ def run_lora(
         base_model=base.name,
         seed=seed,
         step=step,
+        person=person,
         hyperparameters={
             "n_epochs": epochs,
             "batch_size": batch_size,

@@ -28,7 +28,11 @@ from langchain_chatexports.local_server.errors import (
     BaseMissingError,
     InvalidExamplesError,
 )
-from langchain_chatexports.local_server.training import lora, samples
+from langchain_chatexports.local_server.training import (
+    hyperparameters,
+    lora,
+    samples,
+)
 from langchain_chatexports.local_server.training.hyperparameters import (
     Hyperparameters,
     create_lora_config,
@@ -73,6 +77,19 @@ def test_each_step_is_reported(tiny_base: Path, tmp_path: Path) -> None:
     assert progress.results["trained_tokens"] > 0
     # Twice the tokens of nearly all replies.
     assert progress.results["reply_tokens"] == 28
+
+
+def test_a_persons_model_on_a_larger_base_has_half_strength(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, larger, nobodys = (_progress(tmp_path / name) for name in "abc")
+    run_lora(small, tiny_base, person="Tortoise")
+    monkeypatch.setattr(hyperparameters, "_SMALL_MODEL", 0)
+    run_lora(larger, tiny_base, person="Tortoise")
+    run_lora(nobodys, tiny_base)
+    assert small.results["strength"] == pytest.approx(1.0)
+    assert larger.results["strength"] == pytest.approx(0.5)
+    assert "strength" not in nobodys.results
 
 
 def test_samples_change_nothing_of_the_training(
