@@ -70,8 +70,8 @@ def models(
         tuple[str, float] | None,
         option(
             "NAME X",
-            "Set how much of its training a model uses: 0 is the base, 1 all (the "
-            "default). Less can make more sense, and is less like the person.",
+            "Set how much of its training a model uses: 0 is the base, 1 all. Less "
+            "can make more sense, and is less like the person.",
         ),
     ] = None,
     delete_everything: Annotated[
