@@ -122,8 +122,7 @@ def chat(
         float | None,
         option(
             "X",
-            "How much of its training a model uses; 0 is the base. Default: the "
-            "model's, which is 1.",
+            "How much of its training to use; 0 is the base. Default: the model's.",
             min=0,
             max=1,
         ),
