@@ -487,11 +487,12 @@ async def test_edited_first_message_keeps_its_talk(
     talk = await open_talk(session, "Rosa")
     talk.send("one")
     await answered(talk)
+    folder = model_talks(rosa)
+    await until(lambda: len(folder.list()) == 1)
     await session.poller.refresh()
     talk.update_person(talk.person)
     talk_id = talk.state.talk_id
     saved: list[int] = []
-    folder = model_talks(rosa)
     talk.edit(talk.state.messages[0].turn, "tea")
     while talk.state.is_busy:
         saved.append(len(folder.list()))
