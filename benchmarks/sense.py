@@ -6,6 +6,7 @@ python -m benchmarks.sense sheet FOLDER to_grade.csv           # all variants, o
 python -m benchmarks.sense sheet FOLDER a.csv b.csv            # the messages divided
 python -m benchmarks.sense table FOLDER to_grade.csv --control tuned-run1
 python -m benchmarks.sense measure FOLDER                      # without a reader
+python -m benchmarks.sense judge FOLDER to_grade.csv --variants tuned-run1 tuned-run2
 ```
 
 `ask` trains the models that are missing, and stores what each variant replies to the
@@ -17,11 +18,13 @@ the control; the runs of a variant are one row. With several files, of several r
 a variant and its control should be in each. `measure` prints loops, copied phrases,
 the detector and the bits a byte of the person's replies; with `--matched` how many
 replies can be told to belong to their message, of eight, as `chatexports evaluate`; not
-for `prompt`, because the base prefers its own replies.
+for `prompt`, because the base prefers its own replies. `judge` asks the untrained base
+whether each graded reply is sensible, and prints how often its choice among all runs
+and seeds fits.
 
-A variant is a way of `benchmarks.talks`, with a strength after `@`, such as
-`tuned-run2@0.5`, or `person`: the person's own replies. Runs differ in the seed of the
-training. Use 40 messages, three seeds and two runs or more. With `--archives`, the
+A variant is a way of `benchmarks.talks`, with a strength after `@` unless it is 1, such
+as `tuned-run2@0.5`, or `person`: the person's own replies. Runs differ in the seed of
+the training. Use 40 messages, three seeds and two runs or more. With `--archives`, the
 voice is a member of a published archive, such as `channel-1`: see `published_chats.py`.
 """
 
@@ -58,6 +61,10 @@ _ROUNDS = 10_000
 _REQUESTS, _ATTEMPTS = 4, 3
 _MAX_BEFORE = 3
 _RUN = re.compile(r"-run\d+")
+_QUESTION = (
+    'A writes: "{}"\nB replies: "{}"\n'
+    "Is this a sensible reply to what A wrote? Answer Yes or No."
+)
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,16 @@ class Share(NamedTuple):
     def __str__(self) -> str:
         """Return the share with its interval."""
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def _share(values: Any, draws: Any) -> Share:
+    """Return the mean of some messages' values, and its interval over draws of them."""
+    low, high = np.quantile(values[draws].mean(axis=1), (0.025, 0.975))
+    return Share(float(values.mean()), float(low), float(high))
+
+
+def _draw(count: int, rounds: int) -> Any:
+    return np.random.default_rng(0).integers(0, count, (rounds, count))
 
 
 def write_to_grade(replies: Sequence[Reply], path: Path, *, seed: int = 0) -> None:
@@ -144,14 +161,7 @@ def compare(
         variant = _RUN.sub("", reply.variant)
         found[variant][reply.question].append(grades[reply.id])
     questions = sorted(set.intersection(*(set(each) for each in found.values())))
-    draws = np.random.default_rng(0).integers(
-        0, len(questions), (rounds, len(questions))
-    )
-
-    def share(values: Any) -> Share:
-        low, high = np.quantile(values[draws].mean(axis=1), (0.025, 0.975))
-        return Share(float(values.mean()), float(low), float(high))
-
+    draws = _draw(len(questions), rounds)
     means = {
         variant: np.array([np.mean(by_question[q]) for q in questions])
         for variant, by_question in found.items()
@@ -159,8 +169,8 @@ def compare(
     return {
         variant: (
             sum(len(found[variant][q]) for q in questions),
-            share(values),
-            share(values - means[control]),
+            _share(values, draws),
+            _share(values - means[control], draws),
         )
         for variant, values in means.items()
     }
@@ -328,11 +338,9 @@ def _answer_once(voice: Talk, held: Held, draft: str) -> str:
 
 def measure(given: argparse.Namespace) -> None:
     """Print what can be measured without a reader."""
-    from openai import OpenAI
-
     from langchain_chatexports.evaluation.detector import detector_score
     from langchain_chatexports.evaluation.loss import compare_losses
-    from langchain_chatexports.evaluation.model_server import ModelClient, ScoredReply
+    from langchain_chatexports.evaluation.model_server import ScoredReply
     from langchain_chatexports.evaluation.talk_measures import TalkReply, measure_talk
 
     replies = load_replies(given.folder)
@@ -342,10 +350,7 @@ def measure(given: argparse.Namespace) -> None:
         groups = [held.talk for held in messages]
         print("| variant | replies | loops | told apart | about its message |")
         print("| --- | --- | --- | --- | --- |")
-        client = OpenAI(
-            base_url=bench.server.base_url, api_key=bench.server.api_key, timeout=900
-        )
-        server = ModelClient(client)
+        server = _create_client(bench)
         for variant in variants:
             own = [reply for reply in replies if reply.variant == variant]
             talk = measure_talk([TalkReply(reply.text) for reply in own])
@@ -384,6 +389,56 @@ def measure(given: argparse.Namespace) -> None:
                     for d in less
                 )
                 print(f"| {name} | {loss.value:.3f} | {cell} |", flush=True)
+
+
+def judge(given: argparse.Namespace) -> None:
+    """Print how well the base chooses among the replies to a message."""
+    grades = join_grades(read_grades(given.folder / name) for name in given.sheets)
+    replies = [r for r in load_replies(given.folder) if r.variant in given.variants]
+    missing = sum(reply.id not in grades for reply in replies)
+    if missing or not replies:
+        msg = f"{missing} of {len(replies)} replies of these variants have no grade"
+        raise SystemExit(msg)
+    with open_bench(given) as (bench, _, _):
+        server, base = _create_client(bench), bench.server.base_model
+        odds = {r.id: _ask_base(server, base, r) for r in {*replies}}
+    by_question: dict[int, list[str]] = defaultdict(list)
+    for reply in replies:
+        by_question[reply.question].append(reply.id)
+    fits, chosen, best = [], [], []
+    for ids in by_question.values():
+        grade, score = (np.array([by[each] for each in ids]) for by in (grades, odds))
+        fits.append(grade.mean())
+        chosen.append(grade[score == score.max()].mean())
+        best.append(grade.max())
+    draws = _draw(len(fits), _ROUNDS)
+    print("| reply | fits | less any |\n| --- | --- | --- |")
+    for title, values in (("any", fits), ("chosen", chosen), ("best", best)):
+        less = np.array(values) - fits
+        print(
+            f"| {title} | {_share(np.array(values), draws)} | {_share(less, draws)} |"
+        )
+
+
+def _ask_base(server: ModelClient, base: str, reply: Reply) -> float:
+    """Return the log-odds of "Yes" to the question whether a reply is sensible."""
+    if not reply.text.strip():
+        return -np.inf
+    asked = {"role": "user", "content": _QUESTION.format(reply.message, reply.text)}
+    yes, no = (
+        server.score(base, [asked, {"role": "assistant", "content": word}])[-1].nll
+        for word in ("Yes", "No")
+    )
+    return no - yes
+
+
+def _create_client(bench: Bench) -> ModelClient:
+    from openai import OpenAI
+
+    from langchain_chatexports.evaluation.model_server import ModelClient
+
+    url, key = bench.server.base_url, bench.server.api_key
+    return ModelClient(OpenAI(base_url=url, api_key=key, timeout=900))
 
 
 def _match(server: ModelClient, base: str, replies: Sequence[Reply]) -> Share:
@@ -434,6 +489,10 @@ def main() -> None:
     table.add_argument("sheets", nargs="+")
     table.add_argument("--control", required=True)
     table.set_defaults(run=print_table)
+    judging = commands.add_parser("judge", parents=[served])
+    judging.add_argument("sheets", nargs="+")
+    judging.add_argument("--variants", nargs="+", required=True)
+    judging.set_defaults(run=judge)
     given = parser.parse_args()
     given.run(given)
 

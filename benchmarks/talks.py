@@ -327,14 +327,22 @@ class Bench:
         self, speaker: Speaker, turns: Iterable[tuple[list[Turn], Turn]]
     ) -> list[ScoredReply]:
         """Score the person's replies, each after its message and earlier turns."""
-        voice = self.voice(speaker, 1)
+        voice, models = self.voice(speaker, 1), self.server.workspace.models
+        if speaker.tuned is None:
+            return self._score(voice, turns)
+        kept, strength = models.find(voice.name).strength, voice.settings.strength
+        models.set_strength(voice.name, 1.0 if strength is None else strength)
+        try:
+            return self._score(voice, turns)
+        finally:
+            models.set_strength(voice.name, kept)
+
+    def _score(
+        self, voice: Talk, turns: Iterable[tuple[list[Turn], Turn]]
+    ) -> list[ScoredReply]:
         persona = (
             voice.model.voice if isinstance(voice.model, PersonaChatModel) else None
         )
-        if speaker.tuned:
-            strength = voice.settings.strength
-            models = self.server.workspace.models
-            models.set_strength(voice.name, 1.0 if strength is None else strength)
         found = []
         with OpenAI(
             base_url=self.server.base_url, api_key=self.server.api_key, timeout=900

@@ -139,12 +139,12 @@ def train_lora(
     dtype = settings.get("dtype") or _choose_dtype(progress.folder, device)
     with _base_errors(job):
         model = load_base(directory, device, dtype)
-        strength = default_strength(model.num_parameters())
         if (device, dtype) == ("cpu", "bfloat16") and training.longest <= _EAGER_TOKENS:
             model.set_attn_implementation("eager")
         model = _add_adapter(model, training.seed)
     if job.person:
-        progress.record(strength=strength)
+        parameters = model.get_base_model().num_parameters()
+        progress.record(strength=default_strength(parameters))
     adapter = (each for each in model.parameters() if each.requires_grad)
     progress.require_space(save_bytes(sum(each.nbytes for each in adapter)))
     if not _train(training, model, tokenizer, template):
